@@ -47,9 +47,10 @@ demo-reporters: $(VENV)/.development-installed ## set up, run the example's runb
 test: $(VENV)/.development-installed ## set up and run the tests (ARGS="-k yaml")
 	@$(VENV_PYTHON) -m pytest $(WORKERS) $(ARGS)
 
-# Tests that start processes, connect to services, open a browser or take long are marked as slow. `make test` tries more random examples.
+# Tests that start processes, connect to services, open a browser or take long are marked as slow.
+# `make test` runs them too, and tries more random examples.
 .PHONY: test-fast
-test-fast: $(VENV)/.development-installed ## run the tests that need this process only
+test-fast: $(VENV)/.development-installed ## run the tests that are not marked as slow
 	@HYPOTHESIS_PROFILE=fast $(VENV_PYTHON) -m pytest --numprocesses=2 --dist=worksteal -m "not slow" $(ARGS)
 
 # What CONTRIBUTING.md asks of the code: imports, sizes, names and words.

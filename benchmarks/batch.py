@@ -28,6 +28,8 @@ import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from benchmarks import processes
+
 ITEM_BATCH = 1000
 SET_BATCH = 5000
 ENGINES = ("sqlite", "postgresql")
@@ -50,9 +52,7 @@ def main() -> None:
         return
     for engine in given.engines:
         with new_database(engine) as database:
-            # Modules that are imported on the way are read, not compiled.
-            os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-            environ = {**os.environ, **database}
+            environ = processes.environ_of(Path.cwd(), **database)
             for work in given.works:
                 _compare(environ, engine=engine, work=work, rows=given.rows, rounds=given.rounds)
 
@@ -97,7 +97,7 @@ def _extrapolated(half: float, whole: float, sizes: tuple[int, int], rows: int) 
 
 @contextlib.contextmanager
 def new_database(engine: str) -> Iterator[dict[str, str]]:
-    """Make a database for the benchmark; yield the variables of the environment that name it and its settings."""
+    """Make a database for the benchmark; yield the variables that name it and its settings."""
     named = {"DJANGO_SETTINGS_MODULE": "benchmarks.batch_settings", "BENCHMARK_ENGINE": engine}
     if engine == "sqlite":
         with tempfile.TemporaryDirectory() as directory:

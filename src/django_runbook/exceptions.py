@@ -62,37 +62,40 @@ class LockUnavailable(RunbookError):
 
 
 class StepError(RunbookError):
-    """Names a failure of a step for which its command has raised no exception, so that ``errors`` can list it."""
+    """Reports that a step failed without an exception of its command.
+
+    It is never raised: a failure has its name, so that ``errors`` can list it.
+    """
 
     exit_code = ExitCode.FAILED
 
 
 class WorkerDied(StepError):
-    """Names that the worker died while it ran the step."""
+    """Reports that the worker died while it ran the step."""
 
 
 class OtherVersion(StepError):
-    """Names that no worker with the code of the run took the step in time."""
+    """Reports that no worker with the code of the run took the step in time."""
 
 
 class SecretError(StepError):
-    """Names that the worker does not have a secret, or has another value of it than the run."""
+    """Reports that the worker does not have a secret, or has another value of it than the run."""
 
 
 class SecretOutput(StepError):
-    """Names that captured output holds a secret in an encoded form, which must not be stored in the database."""
+    """Reports that captured output holds a secret in an encoded form, which must not be stored in the database."""
 
 
 class OutputRefused(StepError):
-    """Names that the database does not accept captured output."""
+    """Reports that the database does not accept captured output."""
 
 
 class StateError(StepError):
-    """Names that the command changed its process or its session in a way that later steps would see."""
+    """Reports that the command changed its process or its session in a way that later steps would see."""
 
 
 class ItemsChanged(StepError):
-    """Names that the items of a loop are other ones than those of the run that is resumed."""
+    """Reports that the items of a loop differ from those of the run that is resumed."""
 
 
 class Stopped(BaseException):

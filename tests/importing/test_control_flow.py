@@ -165,6 +165,38 @@ def test_a_subshell_succeeds_with_its_last_statement(failing: str, last: str, fo
         assert called_by_runbook(script, folder) == expected
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "script",
+    [
+        "set -e\n./manage.py step1 && echo done\n./manage.py step0\n",
+        "set -e\n./manage.py step1 || true && ./manage.py step2\n",
+        "set -e\n{ ./manage.py step1 || true; } && ./manage.py step2\n./manage.py step0\n",
+        "for x in 1 2; do set -e; ./manage.py step1; done\n./manage.py step0\n",
+        "for x in 1 2; do for y in 1 2; do\n# first\nset -e; ./manage.py step1; done; done\n./manage.py step0\n",
+        "set -e\nfor x in 1; do ./manage.py step0; set +e; done\n./manage.py step1\n./manage.py step2\n",
+    ],
+)
+def test_what_a_failure_ends_is_what_it_ends_in_a_shell(script: str, folder: Path) -> None:
+    assert not open_count(import_script(script, name="some.sh", stem="some"))
+    with installed(dict.fromkeys(COMMANDS, ())):
+        assert called_by_runbook(script, folder)[0] == called_by_shell(script, folder)[0]
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "./manage.py step1 && set -e\n./manage.py step0\n",
+        "set -e\n./manage.py step1 || set +e\n./manage.py step0\n",
+        "g() { set -e; ./manage.py step1; }\ng && ./manage.py step2\n./manage.py step0\n",
+        "set -e\nfor x in 1 2; do ./manage.py step1; set +e; done\n./manage.py step0\n",
+        "set -e\nfor x in 1 2; do for y in 1 2; do set -u; ./manage.py step1; set +e; done; done\n./manage.py step0\n",
+    ],
+)
+def test_a_change_of_set_e_that_may_not_hold_is_a_comment_to_decide_on(script: str) -> None:
+    assert open_count(import_script(script, name="some.sh", stem="some"))
+
+
 @pytest.mark.parametrize("last", ["set -e", "true", "echo done"])
 def test_a_judged_list_that_always_succeeds_is_left_out(last: str) -> None:
     draft = import_script(f"( ./manage.py step1; {last}; ) && ./manage.py step2\n", name="some.sh", stem="some")

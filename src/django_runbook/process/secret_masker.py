@@ -109,16 +109,16 @@ def _spans_in_decoded(word: str, plain: Decoded, text: str) -> Iterator[tuple[in
 
 
 def _after_marks(text: str, end: int) -> int:
-    """Return the end with the backslashes after it: a last one of a secret may escape what follows the secret."""
+    """Return the end of the backslashes after ``end``: the last character of a secret may escape what follows it."""
     found = _BACKSLASHES.match(text, end)
     return found.end() if found else end
 
 
 def _heads(word: str) -> set[int]:
     """Return the possible numbers of first characters that a preceding mark or lead byte consumes."""
-    bytes_ = _CONTINUING.match(word)
-    if bytes_ is not None:
-        return {*range(len(bytes_[0]) + 1)}
+    continuing = _CONTINUING.match(word)
+    if continuing is not None:
+        return {*range(len(continuing[0]) + 1)}
     found = _TAKEN.match(word)
     return {0, len(found[0]), *range(min(_MAX_DIGITS, len(found["run"])) + 1)} if found else {0}
 

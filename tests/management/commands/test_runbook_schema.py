@@ -30,18 +30,19 @@ def test_the_generic_schema_knows_no_command() -> None:
     assert "import_flights" not in written("--generic")
 
 
-def test_the_schema_is_written_to_a_file_and_checked(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", [("--generic",), pytest.param((), marks=pytest.mark.slow)], ids=["generic", "project"])
+def test_the_schema_is_written_to_a_file_and_checked(tmp_path: Path, kind: tuple[str, ...]) -> None:
     file = tmp_path / "runbook.schema.json"
-    assert refusal("--generic", "--output", str(file), "--check") == (
+    assert refusal(*kind, "--output", str(file), "--check") == (
         f'"{file}" is out of date: run this command without --check',
         1,
     )
     assert not file.exists()
-    assert written("--generic", "--output", str(file)) == ""
-    assert file.read_text() == written("--generic")
-    written("--generic", "--output", str(file), "--check")
+    assert written(*kind, "--output", str(file)) == ""
+    assert file.read_text() == written(*kind)
+    written(*kind, "--output", str(file), "--check")
     file.write_text("{}")
-    assert refusal("--generic", "--output", str(file), "--check")[1] == 1
+    assert refusal(*kind, "--output", str(file), "--check")[1] == 1
     assert file.read_text() == "{}"
 
 

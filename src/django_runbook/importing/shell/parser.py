@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     import tree_sitter
 
 # The scanner of tree-sitter-bash looks characters up in tables of 256 entries: beyond, it reads other data, or crashes.
-_NOT_ASCII: Final = re.compile(r"[^\x00-\x7f]")
-# By their number of bytes in UTF-8: what a shell takes for a part of a word as well, and not of a name.
+_NOT_IN_TABLES: Final = re.compile(r"[^\x00-\xff]")
+# By their number of bytes in UTF-8: other characters that may be in a word, and not in a name.
 _WORD_PARTS: Final = {2: "é", 3: "é_", 4: "éé"}
 
 
@@ -45,6 +45,6 @@ def parse(text: str, *, first_line: int = 1) -> ShellTree:
     except ImportError as error:
         raise MissingExtra(error.name or "tree-sitter") from error
     raw = text.encode()
-    readable = _NOT_ASCII.sub(lambda found: _WORD_PARTS[len(found[0].encode())], text).encode()
+    readable = _NOT_IN_TABLES.sub(lambda found: _WORD_PARTS[len(found[0].encode())], text).encode()
     parser = tree_sitter.Parser(tree_sitter.Language(tree_sitter_bash.language()))
     return ShellTree(root=parser.parse(readable).root_node, raw=raw, first_line=first_line)

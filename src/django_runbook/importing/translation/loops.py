@@ -21,6 +21,7 @@ from django_runbook.structs import replace
 _MAX_ATTEMPTS: Final = 1000
 _MAX_ITEMS: Final = 1000
 _RANGE: Final = re.compile(r"\{(-?\d+)\.\.(-?\d+)\}")
+_ERREXIT: Final = re.compile(r"[-+][a-zA-Z]*e[a-zA-Z]*|errexit")
 _SEQ: Final = re.compile(r"seq\s+(?:-w\s+)?(-?\d+)(?:\s+(-?\d+))?")
 
 
@@ -45,13 +46,25 @@ def _loop(node: For, items: list[str], context: Context) -> StepDraft:
             "the item of an outer loop is not known in an inner one: use one loop over a mapping of lists"
         )
     inner.values[node.variable] = (Expr(source="item", is_late=True),)
-    entries = context.inside(node.statements, inner)
-    first = node.statements[0]
-    begins_with_set = isinstance(first, Simple) and first.program == "set"
-    if inner.stops_on_failure != context.scope.stops_on_failure and len(items) > 1 and not begins_with_set:
-        raise NotCarried('it turns "set -e" on or off between its items, which then differ in what a failure does')
-    context.scope.stops_on_failure, context.scope.list_stops = inner.stops_on_failure, inner.list_stops
+    entries = _body(node.statements, inner, context, count=len(items))
     return _with_items(node, list(items), entries, inner)
+
+
+def _body(statements: tuple[Node, ...], inner: ShellScope, context: Context, *, count: int) -> tuple[Entry, ...]:
+    """Translate the body of a loop over this many items; what a failure does at its end holds after the loop, too."""
+    scope = context.scope
+    entries = context.inside(statements, inner)
+    first = next((one for one in statements if not isinstance(one, Remark)), None)
+    if inner.stops_on_failure != scope.stops_on_failure and count > 1 and not _sets_errexit(first):
+        raise NotCarried('it turns "set -e" on or off between its items, which then differ in what a failure does')
+    scope.stops_on_failure, scope.list_stops = inner.stops_on_failure, inner.list_stops
+    return entries
+
+
+def _sets_errexit(node: Node | None) -> bool:
+    if not isinstance(node, Simple) or node.program != "set":
+        return False
+    return any(_ERREXIT.fullmatch(word.literal or "") for word in node.words[1:])
 
 
 def _is_item(value: object) -> bool:
@@ -68,7 +81,8 @@ def _product(node: For, items: list[str], nested: For, context: Context) -> Step
     for shell_name, name in zip((node.variable, nested.variable), names, strict=True):
         inner.values[shell_name] = (Expr(source=f"item.{name}", is_late=True),)
     lists: dict[str, Plain] = {names[0]: list(items), names[1]: list(inner_items)}
-    return _with_items(node, lists, context.inside(nested.statements, inner), inner)
+    entries = _body(nested.statements, inner, context, count=len(items) * len(inner_items))
+    return _with_items(node, lists, entries, inner)
 
 
 def _with_items(node: For, items: Plain, entries: tuple[Entry, ...], inner: ShellScope) -> StepDraft:
