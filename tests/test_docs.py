@@ -72,6 +72,7 @@ from tests.documentation import (
 from tests.management.commands.stored_runs import made
 from tests.queues.calls_data import add_call
 from tests.reporters.loopback import serve
+from tests.slow_cases import slow_if
 from tests.test_doc_examples import WITH_TESTS
 
 REFERENCE = DOCS / "reference"
@@ -191,9 +192,7 @@ def test_each_error_is_reported_as_its_page_says(block: Block, after: Block, dir
 
 
 # The file of RB418 has thousands of steps.
-@pytest.mark.parametrize(
-    "code", [pytest.param(code, marks=pytest.mark.slow) if code == "RB418" else code for code in MADE]
-)
+@pytest.mark.parametrize("code", slow_if(lambda code: code == "RB418", MADE))
 def test_each_error_that_cannot_be_printed_is_reported_as_its_page_says(code: str, directory: Path) -> None:
     MADE[code](directory / "runbook.yml")
     head = call("check_runbooks", "runbook.yml")[0].splitlines()[0]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +14,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from django_runbook.document.codes import CODES, Severity
+from tests.slow_cases import slow_if
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 REPORTS: Final = sorted(path for folder in ("err", "warn") for path in (GOLDEN / folder).glob("*.yml"))
@@ -34,10 +34,6 @@ CONFIGURATIONS: Final[dict[str, dict[str, object]]] = {
 }
 
 
-def fast_and_slow(paths: Iterable[Path]) -> list[Any]:
-    return [pytest.param(path, marks=pytest.mark.slow) if path.stem in SLOW else path for path in paths]
-
-
 def check(path: Path) -> tuple[str, int]:
     stdout, exit_code = io.StringIO(), 0
     try:
@@ -47,7 +43,9 @@ def check(path: Path) -> tuple[str, int]:
     return stdout.getvalue(), exit_code
 
 
-@pytest.mark.parametrize("path", fast_and_slow(REPORTS), ids=lambda path: f"{path.parent.name}-{path.stem}")
+@pytest.mark.parametrize(
+    "path", slow_if(lambda path: path.stem in SLOW, REPORTS), ids=lambda path: f"{path.parent.name}-{path.stem}"
+)
 @pytest.mark.django_db
 def test_the_report_equals_the_golden_file(path: Path, monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
     monkeypatch.chdir(path.parent)

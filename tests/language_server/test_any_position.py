@@ -3,9 +3,8 @@ from __future__ import annotations
 import contextlib
 import random
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -23,6 +22,7 @@ from django_runbook.language_server.features.symbols import symbols_of
 from django_runbook.language_server.workspace.editor_files import EditorFiles
 from django_runbook.language_server.workspace.project_files import new_project
 from tests.examples import examples
+from tests.slow_cases import slow_if
 
 ROOT = Path(__file__).parent.parent.parent
 FILES = sorted([*(ROOT / "tests" / "golden").glob("*/*.yml"), *(ROOT / "runbooks").rglob("*.yml")])
@@ -44,8 +44,8 @@ KEYS = {key for kind in Kind for key in (*NODE_KEYS[kind], *FIELDS[kind])}
 PROJECT = new_project(conf.read(), EditorFiles, catalog=Catalog())
 
 
-def fast_and_slow(paths: Iterable[Path]) -> list[Any]:
-    return [pytest.param(path, marks=pytest.mark.slow) if path.stat().st_size > FAST_BYTES else path for path in paths]
+def is_large(path: Path) -> bool:
+    return path.stat().st_size > FAST_BYTES
 
 
 def broken(text: str, offset: int) -> list[str]:
@@ -71,7 +71,7 @@ def words_in(text: str) -> Iterator[tuple[str, str, int]]:
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("path", fast_and_slow(VALID), ids=lambda path: f"{path.parent.name}-{path.stem}")
+@pytest.mark.parametrize("path", slow_if(is_large, VALID), ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_each_word_of_a_file_is_suggested_where_it_was_written(path: Path) -> None:
     text = path.read_text()
     missing = []
@@ -85,7 +85,7 @@ def test_each_word_of_a_file_is_suggested_where_it_was_written(path: Path) -> No
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("path", fast_and_slow(FILES), ids=lambda path: f"{path.parent.name}-{path.stem}")
+@pytest.mark.parametrize("path", slow_if(is_large, FILES), ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_every_request_at_any_position_has_an_answer(path: Path) -> None:
     text = path.read_bytes().decode("utf-8", "replace")
     choices = random.Random(path.name)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import itertools
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.runner.support import FinishedRun, run
+from tests.slow_cases import slow_if
 
 DATA = {
     "absent": [{"name": "x"}, {"nam": "y"}],
@@ -93,11 +93,6 @@ FORMS = ["jsonl", "plain", "github", "rich"]
 SOME = [*zip(ODD, 2 * FORMS, strict=True)]
 
 
-def fast_and_slow() -> list[Any]:
-    others = [case for case in itertools.product(ODD, FORMS) if case not in SOME]
-    return [*SOME, *(pytest.param(*case, marks=pytest.mark.slow) for case in others)]
-
-
 def check_odd_text(directory: Path, monkeypatch: pytest.MonkeyPatch, step: str, form: str) -> None:
     step = step.replace("{", "{id: NAME, command: say, ", 1)
     steps = [f"  - {step.replace('NAME', name)}\n" for name in ("surrogate", "nul", "control", "braces")]
@@ -106,7 +101,7 @@ def check_odd_text(directory: Path, monkeypatch: pytest.MonkeyPatch, step: str, 
 
 
 @pytest.mark.only("inline")
-@pytest.mark.parametrize(("step", "form"), fast_and_slow())
+@pytest.mark.parametrize(("step", "form"), slow_if(lambda case: case not in SOME, itertools.product(ODD, FORMS)))
 def test_odd_text_goes_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, form: str) -> None:
     check_odd_text(tmp_path, monkeypatch, step, form)
 

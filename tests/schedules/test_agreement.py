@@ -22,6 +22,7 @@ from django_runbook.schedules import celery_beat, crontab, github, kubernetes, s
 from django_runbook.schedules.job import Job
 from django_runbook.schedules.times import due_times
 from tests.schedules.support import PLACE, job
+from tests.slow_cases import slow_if
 
 UTC: Final = datetime.UTC
 COUNT: Final = 10
@@ -148,13 +149,11 @@ READ: Final = [
 ]
 
 
-def fast_and_slow() -> list[Any]:
-    """Mark the cases of all zones but one as slow: the changes of one zone are enough for `make test-fast`."""
-    return [pytest.param(*case, marks=[] if case[1] == "Europe/Berlin" else [pytest.mark.slow]) for case in READ]
-
-
+# The changes of one zone are enough for `make test-fast`.
 @pytest.mark.parametrize(
-    ("target", "zone", "direction", "cron"), fast_and_slow(), ids=[" ".join(case) for case in READ]
+    ("target", "zone", "direction", "cron"),
+    slow_if(lambda case: case[1] != "Europe/Berlin", READ),
+    ids=[" ".join(case) for case in READ],
 )
 def test_the_next_times_are_those_of_the_file_or_a_comment_says_why_not(
     target: str, zone: str, direction: str, cron: str

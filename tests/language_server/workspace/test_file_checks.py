@@ -9,11 +9,11 @@ from django_runbook import api, conf
 from django_runbook.binding.catalog import Catalog
 from django_runbook.language_server.workspace.editor_files import EditorFiles
 from django_runbook.language_server.workspace.file_checks import check_file, is_runbook
+from tests.slow_cases import slow_if
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 # It has thousands of steps.
 LARGE = GOLDEN / "err" / "too_many_steps.yml"
-FAST = [path for path in sorted(GOLDEN.glob("*/*.yml")) if path != LARGE]
 
 
 def checked(path: Path, open_files: EditorFiles | None = None) -> dict[Path, list[str]]:
@@ -26,7 +26,9 @@ def checked(path: Path, open_files: EditorFiles | None = None) -> dict[Path, lis
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(
-    "path", [*FAST, pytest.param(LARGE, marks=pytest.mark.slow)], ids=lambda path: f"{path.parent.name}-{path.stem}"
+    "path",
+    slow_if(lambda path: path == LARGE, sorted(GOLDEN.glob("*/*.yml"))),
+    ids=lambda path: f"{path.parent.name}-{path.stem}",
 )
 def test_an_open_file_has_the_diagnostics_of_the_check(path: Path) -> None:
     [expected] = api.check([str(path)])
