@@ -33,9 +33,9 @@ def _engine(vendor: str, found: dict[str, Any], blocker: Any) -> Iterator[Engine
             generator = engines.make(vendor, found["directory"])
             found["made"][vendor] = (generator, next(generator))
         engine: Engine = found["made"][vendor][1]
-        engine.clear()
-        yield engine
-        engine.connection.close()
+        with engine.known():
+            engine.clear()
+            yield engine
 
 
 @pytest.fixture(params=engines.VENDORS)

@@ -10,8 +10,8 @@ import threading
 import traceback
 import uuid
 import warnings
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,13 @@ class Engine:
 
     vendor: str
     alias: str
+    settings: Mapping[str, Any] = field(compare=False, repr=False)
+
+    @contextlib.contextmanager
+    def known(self) -> Iterator[None]:
+        """Have the alias in DATABASES for a while: other tests count and forbid the databases that they find there."""
+        with alias_added(self.alias, self.settings):
+            yield
 
     @property
     def connection(self) -> BaseDatabaseWrapper:
@@ -175,12 +182,12 @@ def _exit_code(work: Callable[[], object]) -> int:
 
 
 def make(vendor: str, directory: Path) -> Iterator[Engine]:
-    """A database with empty tables, dropped at the end; for a fixture."""
+    """A database with empty tables, dropped at the end; for a fixture. Its alias is only there while it is `known`."""
     name = f"runbook_{uuid.uuid4().hex[:12]}"
     base = _settings_of(vendor, directory / f"{name}.sqlite3")
-    with _server(vendor, base, name) as settings, alias_added(f"{vendor}_{name}", settings) as alias:
-        engine = Engine(vendor=vendor, alias=alias)
-        with engine.connection.schema_editor() as editor:
+    with _server(vendor, base, name) as settings:
+        engine = Engine(vendor=vendor, alias=f"{vendor}_{name}", settings=settings)
+        with engine.known(), engine.connection.schema_editor() as editor:
             for model in TABLES:
                 editor.create_model(model)
         yield engine
@@ -204,19 +211,22 @@ def _server(vendor: str, settings: dict[str, Any], name: str) -> Iterator[dict[s
         yield settings
         return
     server = settings if vendor == "postgresql" else {**settings, "NAME": ""}
-    with alias_added(f"server_{name}", server) as alias:
+    with _alias_of(server) as alias:
         require_database(alias)
-        _run(alias, f"CREATE DATABASE {name}" + (" CHARACTER SET utf8mb4" if vendor == "mariadb" else ""))
-        connections[alias].close()
-        try:
-            yield {**settings, "NAME": name}
-        finally:
-            _run(alias, f"DROP DATABASE {name}" + (" WITH (FORCE)" if vendor == "postgresql" else ""))
+    _run(server, f"CREATE DATABASE {name}" + (" CHARACTER SET utf8mb4" if vendor == "mariadb" else ""))
+    try:
+        yield {**settings, "NAME": name}
+    finally:
+        _run(server, f"DROP DATABASE {name}" + (" WITH (FORCE)" if vendor == "postgresql" else ""))
 
 
-def _run(alias: str, statement: str) -> None:
-    with connections[alias].cursor() as cursor:
+def _run(server: Mapping[str, Any], statement: str) -> None:
+    with _alias_of(server) as alias, connections[alias].cursor() as cursor:
         cursor.execute(statement)
+
+
+def _alias_of(server: Mapping[str, Any]) -> contextlib.AbstractContextManager[str]:
+    return alias_added(f"server_{uuid.uuid4().hex[:12]}", server)
 
 
 def dies_at(number: int, engine: Engine, work: Callable[[], object]) -> Callable[[], object]:

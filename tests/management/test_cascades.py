@@ -106,11 +106,11 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path, django_db_blocker: An
     with django_db_blocker.unblock():
         making = engines.make(request.param, tmp_path)
         engine = next(making)
-        with engine.connection.schema_editor() as editor:
-            for model in (ContentType, *PURGED):
-                editor.create_model(model)
-        yield engine
-        engine.connection.close()
+        with engine.known():
+            with engine.connection.schema_editor() as editor:
+                for model in (ContentType, *PURGED):
+                    editor.create_model(model)
+            yield engine
         next(making, None)
 
 
